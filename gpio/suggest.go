@@ -1,0 +1,64 @@
+package gpio
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// maxName bounds the work of comparing names.
+const maxName = 128
+
+// suggest gives "; did you mean ...?" with the nearest names, or says that
+// there are none at all.
+func suggest(name string, known []string) string {
+	if len(known) == 0 {
+		return "; this host has no lines (was Host called? is a gpiochip there?)"
+	}
+	type near struct {
+		name     string
+		distance int
+	}
+	var all []near
+	for _, k := range known {
+		if len(k) > maxName || len(name) > maxName {
+			continue
+		}
+		if d := distance(strings.ToLower(name), strings.ToLower(k)); d <= 1+len(name)/2 {
+			all = append(all, near{k, d})
+		}
+	}
+	slices.SortFunc(all, func(a, b near) int {
+		return cmp.Or(cmp.Compare(a.distance, b.distance), strings.Compare(a.name, b.name))
+	})
+	all = slices.Compact(all)
+	if len(all) == 0 {
+		return fmt.Sprintf("; %d other lines are known", len(known))
+	}
+	var names []string
+	for _, n := range all[:min(3, len(all))] {
+		names = append(names, fmt.Sprintf("%q", n.name))
+	}
+	return "; did you mean " + strings.Join(names, ", ") + "?"
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}
