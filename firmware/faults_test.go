@@ -105,6 +105,7 @@ func TestSyncTolerates(t *testing.T) {
 		"half a command before":      func(r *fakeROM, _ *fakeWire) { r.synced = true; r.feed(0x11) },
 		"banner before the reset":    func(_ *fakeROM, w *fakeWire) { w.say([]byte("yyy\r\n+WIND:1:Poweron (yyy)\r\n"), time.Now()) },
 		"first 0x7F not heard":       func(_ *fakeROM, w *fakeWire) { w.loseSent = 1 },
+		"answer to the sync is late": func(_ *fakeROM, w *fakeWire) { w.late = 800 * time.Millisecond },
 		"answer to the sync is lost": func(_ *fakeROM, w *fakeWire) { w.loseReply = 1 },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -15,7 +15,7 @@ func (r *rom) sync(ctx context.Context) error {
 		return fail(StageSync, 0, 0, err)
 	}
 	var last byte
-	for range syncAttempts {
+	for attempt := range syncAttempts {
 		if err := r.send([]byte{romInit}); err != nil {
 			return fail(StageSync, 0, 0, err)
 		}
@@ -25,6 +25,8 @@ func (r *rom) sync(ctx context.Context) error {
 			continue
 		case err != nil:
 			return fail(StageSync, 0, 0, err)
+		case got[0] == romAck && attempt > 0:
+			return r.realign(ctx)
 		case got[0] == romAck || got[0] == romNack:
 			return nil
 		}
@@ -36,6 +38,29 @@ func (r *rom) sync(ctx context.Context) error {
 	}
 	return fail(StageSync, 0, last,
 		fmt.Errorf("%w: %d x 0x7F brought no ACK; was reset pulsed after BOOT0 went high, and is the port at 8E1?", err, syncAttempts))
+}
+
+// realign gets rid of a 0x7F too many: when the ACK of the first one came late,
+// the ROM holds the second one as half a command. A byte that is nobody's
+// complement brings a NACK then, or at the second time when none was held.
+func (r *rom) realign(ctx context.Context) error {
+	for range 2 {
+		if err := r.send([]byte{0x00}); err != nil {
+			return fail(StageSync, 0, 0, err)
+		}
+		got, err := r.receive(ctx, 1, 1, patienceCommand)
+		switch {
+		case errors.Is(err, ErrSilent):
+			continue
+		case err != nil:
+			return fail(StageSync, 0, 0, err)
+		case got[0] == romNack:
+			return nil
+		default:
+			return fail(StageSync, 0, got[0], ErrReply)
+		}
+	}
+	return fail(StageSync, 0, 0, ErrSilent)
 }
 
 // drain empties the line of what the application said before the reset.

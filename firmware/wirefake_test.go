@@ -16,6 +16,8 @@ type fakeWire struct {
 	// loseSent and loseReply are the n-th byte, counted from 1, that is lost
 	// on its way.
 	loseSent, loseReply int
+	// late delays the first answer, as a host that is busy elsewhere sees it.
+	late time.Duration
 	// mute makes the ROM silent from the n-th step on, counted from 1.
 	mute int
 	// onWrite is called before every protocol step.
@@ -71,7 +73,11 @@ func (w *fakeWire) Write(p []byte) (int, error) {
 		}
 		out, busy := w.rom.feed(b)
 		w.ready = w.arrived.Add(busy)
-		w.say(out, w.ready)
+		at := w.ready
+		if w.received == 0 {
+			at = at.Add(w.late)
+		}
+		w.say(out, at)
 	}
 	return len(p), nil
 }
