@@ -15,7 +15,9 @@ func takeEnd(res *reports.Result, e SpecEnded) {
 	if len(res.Causes) == 0 {
 		res.Outcome = outcome
 	}
-	res.Causes = append(res.Causes, causes...)
+	for _, c := range causes {
+		addCause(res, c)
+	}
 }
 
 // attempts fills in the counts that a worker leaves out for a single attempt.

@@ -3,6 +3,7 @@ package farm
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"hil-runner/recorder"
@@ -188,6 +189,21 @@ func Unrun(cases []reports.Case, why reports.Cause) []reports.Result {
 func blame(res *reports.Result, outcome reports.Outcome, c reports.Cause) {
 	if len(res.Causes) == 0 || res.Outcome == reports.Passed || res.Outcome == reports.Flaky || res.Outcome == reports.Recorded {
 		res.Outcome = outcome
+	}
+	addCause(res, c)
+}
+
+// addCause appends a cause. What the watch and the worker both say is said
+// once, in the longer form.
+func addCause(res *reports.Result, c reports.Cause) {
+	for i, known := range res.Causes {
+		same := known.Class == c.Class && known.Code == c.Code
+		if same && (strings.Contains(known.Detail, c.Detail) || strings.Contains(c.Detail, known.Detail)) {
+			if len(c.Detail) > len(known.Detail) {
+				res.Causes[i].Detail = c.Detail
+			}
+			return
+		}
 	}
 	res.Causes = append(res.Causes, c)
 }
