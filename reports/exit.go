@@ -23,8 +23,8 @@ type Exit struct {
 // Exits is the table of exit codes, for help and for reports.
 func Exits() []Exit {
 	return []Exit{
-		{ExitPassed, "passed (flaky counts as passed unless the plan says otherwise)"},
-		{ExitFailed, "a spec failed: the firmware is to blame"},
+		{ExitPassed, "passed"},
+		{ExitFailed, "a spec failed"},
 		{ExitUsage, "usage or configuration error"},
 		{ExitInfra, "infrastructure error, inconclusive or incomplete"},
 		{ExitNoBoard, "no board to be had in time"},

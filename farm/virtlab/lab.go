@@ -63,7 +63,7 @@ type Lab struct {
 	boards  []*Board
 	dir     string
 	private bool // dir is ours to remove
-	locks   *exclusives
+	visits  *visits
 }
 
 // New starts a lab. All its boards are on when it returns; Close ends it.
@@ -91,7 +91,7 @@ func New(cfg Config) (*Lab, error) {
 	if err := lab.makeDir(); err != nil {
 		return nil, err
 	}
-	lab.locks = watchExclusives()
+	lab.visits = watchVisits()
 	for n := 1; n <= cfg.Boards; n++ {
 		b, err := lab.open(cfg, n, firmware)
 		if err != nil {
@@ -141,18 +141,20 @@ func (l *Lab) open(cfg Config, n int, firmware []byte) (*Board, error) {
 	if err != nil {
 		return nil, fmt.Errorf("board %s: %w", id, err)
 	}
+	l.visits.add(tty)
 	b.Module, err = startModule(Options{
 		ID: id, Number: n, Seed: cfg.Seed, Speed: cfg.Speed, Pace: cfg.Pace, Release: cfg.Release, Image: firmware,
 		FlashTimes: cfg.FlashTimes, Access: cfg.Access, Names: cfg.Names, Outside: cfg.Outside, Faults: cfg.Faults,
 	}, tty)
 	if err != nil {
+		l.visits.remove(tty)
 		return nil, errors.Join(err, tty.close())
 	}
 	b.tty = tty
 	if err := b.expose(tty.name); err != nil {
+		l.visits.remove(tty)
 		return nil, errors.Join(err, b.close())
 	}
-	l.locks.add(tty)
 	return b, nil
 }
 
@@ -228,14 +230,14 @@ func (l *Lab) Close() error {
 	var work sync.WaitGroup
 	for i, b := range l.boards {
 		work.Go(func() {
-			l.locks.remove(b.tty)
+			l.visits.remove(b.tty)
 			errs[i] = b.close()
 		})
 	}
 	work.Wait()
 	l.boards = nil
-	l.locks.close()
-	l.locks = nil
+	l.visits.close()
+	l.visits = nil
 	if l.private {
 		errs = append(errs, os.RemoveAll(l.dir))
 	}

@@ -27,6 +27,8 @@ type door interface {
 	kick()
 	// baud is the host's speed, 0 when unknown.
 	baud() int
+	// forget is told of the falling edge of RESETn or of the power.
+	forget()
 	close() error
 }
 
@@ -191,7 +193,12 @@ func (m *Module) ModuleAddress() string { return m.core.radio.Address() }
 // SetLine does to a line what the host does. When it returns the module has
 // seen it.
 func (m *Module) SetLine(l Line, level Level) error {
-	return m.call(func() { m.core.SetLine(l, level) })
+	return m.call(func() {
+		m.core.SetLine(l, level)
+		if level == Low && (l == LineReset || l == LinePower) {
+			m.door.forget()
+		}
+	})
 }
 
 // Level is what the host does to a line.

@@ -179,6 +179,8 @@ func (d *memoryDoor) write(b []byte) (int, error) {
 func (d *memoryDoor) kick()     { d.port.toModule.kick() }
 func (d *memoryDoor) baud() int { return int(d.port.speed.Load()) }
 
+func (d *memoryDoor) forget() {}
+
 func (d *memoryDoor) close() error {
 	d.port.toHost.close()
 	d.port.toModule.close()

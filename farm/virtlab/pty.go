@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +24,10 @@ type ptyDoor struct {
 	mu      sync.Mutex
 	kicked  bool
 	kicking chan struct{}
+
+	visits atomic.Pointer[visits] // nil until somebody watches
+	watch  int32                  // of visits, as is old
+	old    bool                   // nothing was printed since the last open
 }
 
 // openPTY makes a pseudo terminal in raw mode at the given speed. exact asks
@@ -140,6 +145,7 @@ func (d *ptyDoor) kick() {
 
 // write hands over what the terminal takes now.
 func (d *ptyDoor) write(p []byte) (int, error) {
+	d.visits.Load().printing(d)
 	sent := 0
 	for sent < len(p) {
 		n, err := unix.Write(d.fd, p[sent:])
@@ -157,6 +163,9 @@ func (d *ptyDoor) write(p []byte) (int, error) {
 	}
 	return sent, nil
 }
+
+// forget is a reset of the module: see visits.
+func (d *ptyDoor) forget() { d.visits.Load().reset(d) }
 
 // close takes the terminal away, which a host sees as an unplugged adapter.
 // No other method runs any more.

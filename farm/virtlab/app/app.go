@@ -112,7 +112,11 @@ func (a *App) powerOn(factory, updated bool) {
 	if a.p.Boot.ShowStart {
 		a.wind(windWatchdog, "Watchdog Running")
 	}
-	a.after(a.p.Timing.Console, func() {
+	wait := a.p.Timing.Console
+	if !a.p.Boot.KeyAfterConsole {
+		wait += a.crunch()
+	}
+	a.after(wait, func() {
 		a.console.active = true
 		if a.p.Boot.ShowStart {
 			a.wind(windConsole, "Console active")

@@ -134,7 +134,7 @@ func (a *App) saveSettings(arguments) {
 func (a *App) getVariable(g arguments) {
 	v, ok := a.config.variable(g.text)
 	if !ok {
-		a.fail(a.p.Texts.NoVariable)
+		a.fail(a.p.Texts.NoKey)
 		return
 	}
 	a.info("#  %s = %s", v.name, a.config.get(v.name))
@@ -147,7 +147,7 @@ func (a *App) setVariable(g arguments) {
 	v, ok := a.config.variable(name)
 	switch {
 	case !ok:
-		a.fail(a.p.Texts.NoVariable)
+		a.fail(a.p.Texts.NoKey)
 	case !has:
 		a.fail(a.p.Texts.Missing)
 	case v.kind == factory && !a.nvOpen, !a.config.set(v, value):

@@ -264,9 +264,11 @@ func (g arguments) at(i int) string {
 	return ""
 }
 
-// number reads argument i as a decimal number from low to high.
+// number reads argument i as a decimal number from low to high. Blanks before
+// it do not count: one driver takes the id of a socket with the blank of
+// " ID: 00" and sends it back so.
 func (g arguments) number(i, low, high int) (int, bool) {
-	n, err := strconv.Atoi(g.at(i))
+	n, err := strconv.Atoi(strings.TrimLeft(g.at(i), " "))
 	return n, err == nil && n >= low && n <= high
 }
 
@@ -278,7 +280,7 @@ func errorNumber(t Texts, text string) int {
 		return 1
 	case t.Missing:
 		return 2
-	case t.NoVariable:
+	case t.NoVariable, t.NoKey:
 		return 4
 	case t.TooMany:
 		return 6

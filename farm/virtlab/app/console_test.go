@@ -28,21 +28,21 @@ func failed(text string) string { return "\r\nERROR: " + text + "\r\n" }
 func wind(s string) string { return "\r\n+WIND:" + s + "\r\n" }
 
 const banner = "\r\n+WIND:1:Poweron (170111-665d284-SPWF01S)\r\n" +
-	"\r\n+WIND:13:ST SPWF01SA1 IWM: Copyright (c) 2012-2016 STMicroelectronics, Inc. All rights Reserved.\r\n"
+	"\r\n+WIND:13:ST SPWF01SA1 IWM: Copyright (c) 2012-2016 STMicroelectronics, Inc.  All rights Reserved.\r\n"
 
 func TestBoot(t *testing.T) {
 	inBubble(t, app.DefaultProfile(), func(t *testing.T, b *bench) {
 		b.boot(true, false)
-		rest := "\r\n+WIND:3:Watchdog Running\r\n\r\n+WIND:0:Console active\r\n"
-		if diff := cmp.Diff(banner+rest+wind("32:WiFi Hardware Started"), b.settle()); diff != "" {
+		watchdog, console := wind("3:Watchdog Running"), wind("0:Console active")
+		if diff := cmp.Diff(banner+watchdog+console+wind("32:WiFi Hardware Started"), b.settle()); diff != "" {
 			t.Error(diff)
 		}
 		run(t, b, []step{
 			{"AT+S.SSIDTXT=lab\r", ok},
 			{"AT+S.SCFG=wifi_wpa_psk_text,secret-key\r", ok},
 			{"AT&W\r", ok},
-			{"AT+CFUN=1\r", wind("2:Reset") + "\xff\x00" + banner + rest +
-				wind("46:WPA: Crunching PSK...") + wind("32:WiFi Hardware Started") +
+			{"AT+CFUN=1\r", wind("2:Reset") + "\xff\x00" + banner + watchdog +
+				wind("46:WPA: Crunching PSK...") + console + wind("32:WiFi Hardware Started") +
 				wind("21:WiFi Scanning") + wind("35:WiFi Scan Complete (0x0)") +
 				wind("19:WiFi Join:02:00:00:AA:BB:CC") +
 				wind("25:WiFi Association with 'lab' successful") +
@@ -111,7 +111,7 @@ func TestFraming(t *testing.T) {
 			{"AT" + strings.Repeat("X", 600) + "\r", failed("Command not found")},
 			{"AT+S.GCFG\r", failed("Missing argument(s)")},
 			{"AT+S.GCFG=\r", failed("Missing argument(s)")},
-			{"AT+S.GCFG=nope\r", failed("Variable not found")},
+			{"AT+S.GCFG=nope\r", failed("Unrecognized key")},
 			{"AT+S.SOCKQ=1,2\r", failed("Too many argument(s)")},
 			{"AT+S.PING=echo.test\r", failed("IP not ready")},
 			{"at+s.gcfg=LOCALECHO1\r", "#  localecho1 = 0\r\n" + ok},
@@ -236,6 +236,6 @@ func TestNumberedErrorsAndDelimiter(t *testing.T) {
 	inBubble(t, p, func(t *testing.T, b *bench) {
 		b.boot(true, false)
 		b.settle()
-		run(t, b, []step{{"AT+S.GCFG=console1_errs\r", failed("Variable not found")}})
+		run(t, b, []step{{"AT+S.GCFG=console1_errs\r", failed("Unrecognized key")}})
 	})
 }

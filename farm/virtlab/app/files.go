@@ -30,17 +30,17 @@ type storedFile struct {
 	data  []byte
 }
 
-// allFiles lists internal, external and dynamic files.
+// allFiles lists dynamic, internal and external files, in this order.
 func (a *App) allFiles() []storedFile {
-	files := []storedFile{
-		{'I', "/404.html", []byte("HTTP/1.0 404 Not Found\r\nContent-Type: text/html\r\n\r\n<html><body>404</body></html>\n")},
-		{'I', "/index.html", []byte("HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n<html><body>SPWF01S</body></html>\n")},
-	}
-	if a.p.ExternalFlash {
-		files = append(files, externalFiles(a.host.Area(AreaFiles).Load())...)
-	}
+	var files []storedFile
 	for _, f := range a.files {
 		files = append(files, storedFile{'D', f.name, f.data})
+	}
+	files = append(files,
+		storedFile{'I', "/index.html", []byte("HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n<html><body>SPWF01S</body></html>\n")},
+		storedFile{'I', "/404.html", []byte("HTTP/1.0 404 Not Found\r\nContent-Type: text/html\r\n\r\n<html><body>404</body></html>\n")})
+	if a.p.ExternalFlash {
+		files = append(files, externalFiles(a.host.Area(AreaFiles).Load())...)
 	}
 	return files
 }

@@ -21,6 +21,10 @@ type Profile struct {
 	// older releases "-RELEASE", the first ones "-stm_demo".
 	BuildSuffix string
 
+	// VersionTail follows the version in STS: builds up to 141106 print a
+	// blank there.
+	VersionTail string
+
 	// Manufacturer is nv_manuf: "ST", on SA11 modules "STM".
 	Manufacturer string
 	// Model is nv_model: "SPWF01SA1".
@@ -101,6 +105,9 @@ type Boot struct {
 	ResetText string
 	// ShowStart says whether 3 and 0 are printed.
 	ShowStart bool
+	// KeyAfterConsole says whether a WPA key is made (WIND 46) after WIND 0,
+	// as on the first releases; from 3.3 on the console waits for it.
+	KeyAfterConsole bool
 	// MiniAPStrap says whether GPIO7 low at the start makes a mini access
 	// point (WIND 39). It must be off where the host does not pull GPIO7 up.
 	MiniAPStrap bool
@@ -206,6 +213,9 @@ type Texts struct {
 	CALoad, PendingData, IllegalID, TooManySockets, SocketError   string
 	NotEnoughData, NoDataMode, NoCommandMode, Resolve, HTTPHost   string
 	Starting, UpdateConnect, FileNotFound, ServerUp, ServerNotRun string
+	// Unknown is the answer to a command, NoKey that to a configuration
+	// variable which does not exist: seen on 3.3.
+	Unknown, NoKey string
 	// InvalidImage takes the image's first word, ModelMismatch the two
 	// model names.
 	InvalidImage, ModelMismatch string
@@ -213,13 +223,12 @@ type Texts struct {
 	// certificate (unverified).
 	TLSConnect string
 	// Borrowed.
-	CertLoad, KeyLoad, KeyPair, Unknown, Missing, TooMany, Invalid string
-	NoVariable, LowMemory, ScanBusy, ScanFailed, RadioOff, NoIP    string
-	OpenSocket, WriteFailed, RequestFailed, FileExists, NoFlash    string
-	// Ping prints an answer from the address (unverified; one driver takes
-	// the address from column 14).
+	CertLoad, KeyLoad, KeyPair, Missing, TooMany, Invalid       string
+	NoVariable, LowMemory, ScanBusy, ScanFailed, RadioOff, NoIP string
+	OpenSocket, WriteFailed, RequestFailed, FileExists, NoFlash string
+	// Ping prints the address; drivers take it from column 14.
 	Ping string
-	// SSID prints the name for SSIDTXT without an argument (unverified).
+	// SSID prints the name for SSIDTXT without an argument.
 	SSID string
 	// Time prints seconds for SETTIME without an argument (unverified).
 	Time string

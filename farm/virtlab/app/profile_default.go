@@ -10,7 +10,7 @@ func DefaultProfile() Profile {
 	return Profile{
 		Release: "3.5.3", Build: "170111-665d284", BuildSuffix: "-SPWF01S",
 		Manufacturer: "ST", Model: "SPWF01SA1", UpdateModel: "SPWF01SA",
-		Copyright:     "Copyright (c) 2012-2016 STMicroelectronics, Inc. All rights Reserved.",
+		Copyright:     "Copyright (c) 2012-2016 STMicroelectronics, Inc.  All rights Reserved.",
 		Serial:        "3214D99999",
 		ExternalFlash: true,
 		Console: Console{
@@ -70,6 +70,7 @@ func defaultTexts() Texts {
 		Missing:        "Missing argument(s)",
 		TooMany:        "Too many argument(s)",
 		Invalid:        "Invalid argument(s)",
+		NoKey:          "Unrecognized key",
 		NoVariable:     "Variable not found",
 		LowMemory:      "Low Memory",
 		ScanBusy:       "Scan in Progress",
@@ -81,8 +82,8 @@ func defaultTexts() Texts {
 		RequestFailed:  "Request failed",
 		FileExists:     "Unable to open file",
 		NoFlash:        "Command not found",
-		Ping:           "PING returned %s",
-		SSID:           "%s",
+		Ping:           "#PING: sendto %s",
+		SSID:           "SSID = '%s'",
 		Time:           "#  current_time = %d",
 	}
 }

@@ -51,9 +51,8 @@ func (a *App) radioOn() {
 		a.config.values["wifi_mode"] = fmt.Sprint(modeAP)
 	}
 	wait := a.p.Timing.Radio
-	if a.keyedByText() {
-		a.wind(windCrunching, "WPA: Crunching PSK...")
-		wait += a.p.Timing.Crunch
+	if a.p.Boot.KeyAfterConsole {
+		wait += a.crunch()
 	}
 	a.after(wait, func() {
 		a.radio.hardware = true
@@ -61,6 +60,16 @@ func (a *App) radioOn() {
 		a.wind(windHardware, "WiFi Hardware Started")
 		a.connect()
 	})
+}
+
+// crunch tells that a WPA key is being made from a text (WIND 46), if it is,
+// and gives the time that it takes.
+func (a *App) crunch() time.Duration {
+	if !a.keyedByText() {
+		return 0
+	}
+	a.wind(windCrunching, "WPA: Crunching PSK...")
+	return a.p.Timing.Crunch
 }
 
 // keyedByText says whether a WPA key must be made from a text.

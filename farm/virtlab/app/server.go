@@ -55,11 +55,11 @@ func (a *App) socketServer(g arguments) {
 	port, good := g.number(0, 0, 65535)
 	proto := strings.ToLower(g.at(1))
 	network := "tcp"
-	if proto == "u" {
+	if strings.HasPrefix(proto, "u") {
 		network = "udp"
 	}
 	switch {
-	case !good || !oneOf(proto, "", "t", "u", "ind") || !oneOf(g.at(2), "", "ind"):
+	case !good || !oneOf(proto, "", "t", "u", "tcp", "udp", "ind") || !oneOf(g.at(2), "", "ind"):
 		a.fail(a.p.Texts.Invalid)
 	case port == 0 && a.server == nil:
 		a.fail(a.p.Texts.ServerNotRun)
@@ -69,7 +69,9 @@ func (a *App) socketServer(g arguments) {
 		a.ok()
 	case a.server != nil:
 		a.fail(a.p.Texts.ServerUp)
-	case a.ready():
+	case a.radio.off:
+		a.fail(a.p.Texts.RadioOff)
+	default: // it waits for the network by itself
 		a.listen(network, port)
 	}
 }
@@ -104,7 +106,7 @@ func (a *App) accept(v *server) {
 			taken()
 			c := &client{conn: conn, ip: peerIP(conn), stop: make(chan struct{})}
 			a.guard(c.stop, conn, nil)
-			if a.server != v || len(v.clients) >= a.p.Sockets.Clients {
+			if a.server != v || !a.radio.up() || len(v.clients) >= a.p.Sockets.Clients {
 				c.end()
 			} else {
 				v.clients = append(v.clients, c)

@@ -36,7 +36,7 @@ func (a *App) openSocket(g arguments) {
 	port, good := g.number(1, 1, 65535)
 	proto := strings.ToLower(g.at(2))
 	switch {
-	case !good || !oneOf(proto, "t", "u", "s") || g.at(0) == "" || !oneOf(g.at(3), "", "ind"):
+	case !good || !oneOf(proto, "t", "u", "s", "tcp", "udp") || g.at(0) == "" || !oneOf(g.at(3), "", "ind"):
 		a.fail(a.p.Texts.Invalid)
 		return
 	case !a.ready():
@@ -204,14 +204,14 @@ func (a *App) socket(g arguments) *socket {
 	return a.sockets[id]
 }
 
-// querySocket is SOCKQ.
+// querySocket is SOCKQ. Like SOCKON's, its answer begins with an empty line.
 func (a *App) querySocket(g arguments) {
 	s := a.socket(g)
 	if s == nil {
 		a.fail(a.p.Texts.IllegalID)
 		return
 	}
-	a.info(" DATALEN: %d", len(s.buf))
+	a.info("\r\n DATALEN: %d", len(s.buf))
 	a.ok()
 }
 

@@ -53,8 +53,8 @@ func (a *App) statusEntries() []entry {
 	}
 	up := int((a.host.Now() - a.started) / time.Second)
 	return []entry{
-		{"version", a.p.Version()},
-		{"reset_reason", fmt.Sprint(boolNumber(!a.cold))},
+		{"version", a.p.Version() + a.p.VersionTail},
+		{"reset_reason", fmt.Sprint(2 * boolNumber(!a.cold))}, // 2 after CFUN
 		{"conf_flag", "5"},
 		{"system_uptime", fmt.Sprint(up)},
 		{"system_sleeptime", "0"},
@@ -114,7 +114,7 @@ func (a *App) peers(g arguments) {
 		ap := a.host.Net().Access()
 		entries = []entry{
 			{"0.link_id", "0"},
-			{"0.state", "7"},
+			{"0.state", "4"},
 			{"0.addr", ap.BSSID},
 			{"0.last_rx", "0"},
 			{"0.last_tx", "0"},
@@ -123,10 +123,18 @@ func (a *App) peers(g arguments) {
 			{"0.rx_pkts", "0"},
 			{"0.tx_pkts", "0"},
 			{"0.tx_errs", "0"},
-			{"0.rate_mask", a.config.get("wifi_opr_rate_mask")},
-			{"0.cur_rate_idx", "0"},
-			{"0.auth_state", "4"},
+			{"0.rate_mask", "0x003FFFCF"},
+			{"0.cur_rate_idx", "3"},
+			{"0.cur_rate_ok", "0"},
+			{"0.cur_rate_fail", "0"},
+			{"0.tx_consec_fail", "0"},
+			{"0.rx_seqnum", "0x00000000"},
+			{"0.rx_seqnum_mc", "0x00000000"},
 			{"0.rx_rssi", fmt.Sprint(ap.RSSI)},
+			{"0.rx_rateidx", "0"},
+			{"0.setprot", "3"},
+			{"0.listen_interval", a.config.get("wifi_listen_interval")},
+			{"0.capinfo", "0x00000431"},
 		}
 	}
 	want := ""
@@ -134,6 +142,9 @@ func (a *App) peers(g arguments) {
 		want = strings.Join(g.list, ".")
 	}
 	shown := 0
+	if want == "" {
+		a.info("# Size of peer table: %d", boolNumber(len(entries) > 0))
+	}
 	for _, e := range entries {
 		if want == "" || strings.EqualFold(e.name, want) ||
 			len(g.list) == 1 && strings.HasPrefix(e.name, want+".") {

@@ -66,7 +66,7 @@ func variables(p Profile, mac string) []variable {
 			flag("console1_errs", "0"))
 	}
 	vs = append(vs, radioVariables()...)
-	vs = append(vs, addressVariables()...)
+	vs = append(vs, addressVariables(mac)...)
 	for i := range vs {
 		if v, ok := p.Factory[vs[i].name]; ok {
 			if v, ok = vs[i].parse(v); ok {
@@ -104,10 +104,10 @@ func radioVariables() []variable {
 		{"wifi_ap_idle_timeout", "120", number, 0, 255},
 		{"wifi_beacon_loss_thresh", "10", number, 0, 100},
 		{"wifi_priv_mode", "2", number, 0, 2},
-		{"wifi_wep_keys[0]", zeroBytes(13), hexBytes, 1, 13},
-		{"wifi_wep_keys[1]", zeroBytes(13), hexBytes, 1, 13},
-		{"wifi_wep_keys[2]", zeroBytes(13), hexBytes, 1, 13},
-		{"wifi_wep_keys[3]", zeroBytes(13), hexBytes, 1, 13},
+		{"wifi_wep_keys[0]", zeroBytes(16), hexBytes, 1, 16},
+		{"wifi_wep_keys[1]", zeroBytes(16), hexBytes, 1, 16},
+		{"wifi_wep_keys[2]", zeroBytes(16), hexBytes, 1, 16},
+		{"wifi_wep_keys[3]", zeroBytes(16), hexBytes, 1, 16},
 		{"wifi_wep_key_lens", "00:00:00:00", hexBytes, 1, 4},
 		{"wifi_wep_default_key", "0", number, 0, 3},
 		{"wifi_wpa_psk_raw", zeroBytes(32), hexBytes, 1, 32},
@@ -117,14 +117,15 @@ func radioVariables() []variable {
 	}
 }
 
-func addressVariables() []variable {
+func addressVariables(mac string) []variable {
 	return []variable{
 		{"ip_use_dhcp", "1", number, 0, 2},
 		flag("ip_use_httpd", "1"),
+		{"ip_mtu", "1500", number, 68, 1500},
 		{"ip_use_cgis", "0x0000000F", hex32, 0, 0},
 		{"ip_use_ssis", "0x0000000F", hex32, 0, 0},
 		{"ip_use_decoder", "0", number, 0, 2},
-		{"ip_hostname", "iwm", text, 0, 32},
+		{"ip_hostname", hostname(mac), text, 0, 32},
 		{"ip_apdomainname", "captiveportal.net", text, 0, 64},
 		{"ip_apredirect", "firstset.html", text, 0, 64},
 		{"ip_ipaddr", "192.168.0.50", address, 0, 0},
@@ -135,6 +136,14 @@ func addressVariables() []variable {
 		{"ip_dhcp_timeout", "20", number, 0, 255},
 		{"ip_sockd_timeout", "250", number, 0, 65535},
 	}
+}
+
+// hostname is made from the last three bytes of the hardware address.
+func hostname(mac string) string {
+	if tail := strings.Split(strings.ToUpper(mac), ":"); len(tail) == 6 {
+		return "iwm-" + strings.Join(tail[3:], "-")
+	}
+	return "iwm"
 }
 
 func zeroBytes(n int) string { return strings.Repeat("00:", n-1) + "00" }

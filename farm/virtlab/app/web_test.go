@@ -186,7 +186,7 @@ func TestFiles(t *testing.T) {
 			{"AT+S.FSP=/a,8,2\r", failed("Invalid argument(s)")},
 			{"AT+S.FSP=/n\r", failed("File not found")},
 			{"AT+S.FSR=/a,/c\r", ok},
-			{"AT+S.FSL\r", " I 81 /404.html\r\n I 78 /index.html\r\n D 7 /c\r\n" + ok},
+			{"AT+S.FSL\r", " D 7 /c\r\n I 78 /index.html\r\n I 81 /404.html\r\n" + ok},
 			{"AT+S.FSD=/c\r", ok},
 			{"AT+S.FSD=/c\r", failed("File not found")},
 			{"AT+S.HTTPDFSUPDATE=echo.test,/fs.img\r",
