@@ -24,7 +24,7 @@ func read(t *testing.T, p interface{ Read([]byte) (int, error) }) string {
 }
 
 const start = "\xff\x00\r\n+WIND:1:Poweron (150410-c2e37a3-SPWF01S)\r\n" +
-	"\r\n+WIND:13:ST SPWF01SA1 IWM: Copyright (c) 2012-2014 STMicroelectronics, Inc.  All rights Reserved.\r\n" +
+	"\r\n+WIND:13:ST SPWF01SA1 IWM: Copyright (c) 2012-2014 STMicroelectronics, Inc. All rights Reserved.\r\n" +
 	"\r\n+WIND:3:Watchdog Running\r\n\r\n+WIND:0:Console active\r\n\r\n+WIND:32:WiFi Hardware Started\r\n"
 
 // TestResetTakesTheStartBeforeBack is a client that opens the port of a module

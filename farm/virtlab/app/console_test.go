@@ -28,7 +28,7 @@ func failed(text string) string { return "\r\nERROR: " + text + "\r\n" }
 func wind(s string) string { return "\r\n+WIND:" + s + "\r\n" }
 
 const banner = "\r\n+WIND:1:Poweron (170111-665d284-SPWF01S)\r\n" +
-	"\r\n+WIND:13:ST SPWF01SA1 IWM: Copyright (c) 2012-2016 STMicroelectronics, Inc.  All rights Reserved.\r\n"
+	"\r\n+WIND:13:ST SPWF01SA1 IWM: Copyright (c) 2012-2016 STMicroelectronics, Inc. All rights Reserved.\r\n"
 
 func TestBoot(t *testing.T) {
 	inBubble(t, app.DefaultProfile(), func(t *testing.T, b *bench) {

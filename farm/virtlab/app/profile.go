@@ -187,6 +187,9 @@ type Sockets struct {
 	// FailedWriteEats says whether a SOCKW that cannot succeed still takes its
 	// payload off the line before it answers (unverified).
 	FailedWriteEats bool
+	// QueryBreak prints CR LF before SOCKQ's DATALEN. A log of build 141106
+	// has it and one client needs it; most take the line with or without.
+	QueryBreak bool
 	// Clients is how many clients the socket server takes.
 	Clients int
 	// AutoData enters data mode when a client comes (seen with some hosts).

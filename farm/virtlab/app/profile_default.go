@@ -10,7 +10,7 @@ func DefaultProfile() Profile {
 	return Profile{
 		Release: "3.5.3", Build: "170111-665d284", BuildSuffix: "-SPWF01S",
 		Manufacturer: "ST", Model: "SPWF01SA1", UpdateModel: "SPWF01SA",
-		Copyright:     "Copyright (c) 2012-2016 STMicroelectronics, Inc.  All rights Reserved.",
+		Copyright:     "Copyright (c) 2012-2016 STMicroelectronics, Inc. All rights Reserved.",
 		Serial:        "3214D99999",
 		ExternalFlash: true,
 		Console: Console{

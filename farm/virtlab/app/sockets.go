@@ -204,14 +204,18 @@ func (a *App) socket(g arguments) *socket {
 	return a.sockets[id]
 }
 
-// querySocket is SOCKQ. Like SOCKON's, its answer begins with an empty line.
+// querySocket is SOCKQ.
 func (a *App) querySocket(g arguments) {
 	s := a.socket(g)
 	if s == nil {
 		a.fail(a.p.Texts.IllegalID)
 		return
 	}
-	a.info("\r\n DATALEN: %d", len(s.buf))
+	lead := ""
+	if a.p.Sockets.QueryBreak {
+		lead = "\r\n"
+	}
+	a.info("%s DATALEN: %d", lead, len(s.buf))
 	a.ok()
 }
 

@@ -196,7 +196,7 @@ func TestTLSModes(t *testing.T) {
 				if c.want == connected {
 					run(t, b, []step{
 						{"AT+S.SOCKW=0,4\rping", ok + wind("55:Pending Data:0:4")},
-						{"AT+S.SOCKQ=0\r", "\r\n DATALEN: 4\r\n" + ok},
+						{"AT+S.SOCKQ=0\r", " DATALEN: 4\r\n" + ok},
 						{"AT+S.SOCKR=0,4\r", "ping" + ok},
 						{"AT+S.SOCKC=0\r", ok},
 					})

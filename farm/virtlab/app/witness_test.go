@@ -13,6 +13,7 @@ import (
 func TestAnswersOfAModule(t *testing.T) {
 	p := app.DefaultProfile()
 	p.VersionTail = " "
+	p.Sockets.QueryBreak = true
 	inBubble(t, p, func(t *testing.T, b *bench) {
 		b.air.services["10.0.0.1:8775"] = echo
 		joined(t, b)

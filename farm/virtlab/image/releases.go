@@ -37,7 +37,7 @@ func release32() Profile {
 	a := app.DefaultProfile()
 	a.Release, a.Build, a.BuildSuffix = "3.2", "140805-3f58d6b", "-RELEASE"
 	a.VersionTail = " "
-	a.Copyright = "Copyright (c) 2012-2014 STMicroelectronics, Inc.  All rights Reserved."
+	a.Copyright = "Copyright (c) 2012-2014 STMicroelectronics, Inc. All rights Reserved."
 	a.Console.NumberedErrors = false
 	a.Console.MaxLine = 127
 	a.Console.HighestIndication = 72
@@ -50,7 +50,7 @@ func release32() Profile {
 func release34() Profile {
 	a := app.DefaultProfile()
 	a.Release, a.Build = "3.4", "150410-c2e37a3"
-	a.Copyright = "Copyright (c) 2012-2014 STMicroelectronics, Inc.  All rights Reserved."
+	a.Copyright = "Copyright (c) 2012-2014 STMicroelectronics, Inc. All rights Reserved."
 	a.Console.NumberedErrors = false
 	a.Console.HighestIndication = 73
 	return profile("3.4", a)
