@@ -36,6 +36,12 @@ func IncidentOutcome(code string) (reports.Outcome, reports.Class) {
 	return reports.Errored, reports.Infra
 }
 
+// isIncident knows the codes of the watch.
+func isIncident(code string) bool {
+	outcome, _ := IncidentOutcome(code)
+	return outcome == reports.Failed || code == IncidentUnaskedReset || code == IncidentWiFiHardware
+}
+
 // incidentCause puts an incident into the form of a cause.
 func incidentCause(in reports.Incident) (reports.Outcome, reports.Cause) {
 	outcome, class := IncidentOutcome(in.Code)

@@ -194,14 +194,17 @@ func blame(res *reports.Result, outcome reports.Outcome, c reports.Cause) {
 }
 
 // addCause appends a cause. What the watch and the worker both say is said
-// once, in the longer form.
+// once: one fault of the module is one cause.
 func addCause(res *reports.Result, c reports.Cause) {
 	for i, known := range res.Causes {
-		same := known.Class == c.Class && known.Code == c.Code
-		if same && (strings.Contains(known.Detail, c.Detail) || strings.Contains(c.Detail, known.Detail)) {
-			if len(c.Detail) > len(known.Detail) {
-				res.Causes[i].Detail = c.Detail
-			}
+		if known.Class != c.Class || known.Code != c.Code {
+			continue
+		}
+		switch {
+		case strings.Contains(c.Detail, known.Detail):
+			res.Causes[i].Detail = c.Detail
+			return
+		case strings.Contains(known.Detail, c.Detail), isIncident(c.Code):
 			return
 		}
 	}
