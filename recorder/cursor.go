@@ -18,19 +18,32 @@ type Cursor struct {
 	proven bool // off is known to be the start of a record
 	chunk  *chunk
 	file   *segmentFile
+
+	skip func(Record) bool
+	kept bool // found is the next record
+	// found was looked at by an appender while this cursor waited.
+	found Record
 }
 
 // Cursor returns a cursor whose first record is the one at from, or the next
 // one when from is no longer, or never was, the start of a record. 0 is the
 // beginning; End, and all that is beyond it, the end.
 func (j *Journal) Cursor(from Offset) *Cursor {
-	return &Cursor{j: j, off: min(from, j.End()), w: waiter{ready: make(chan struct{}, 1)}}
+	c := &Cursor{j: j, off: min(from, j.End())}
+	c.w = waiter{ready: make(chan struct{}, 1), cursor: c}
+	return c
 }
 
 // Urgent says that this reader wants bytes as they come while it waits in
 // Next, as a Stream does; then the console gathers nothing. A new cursor is
 // patient: it sees bytes some milliseconds late and costs less.
 func (c *Cursor) Urgent(on bool) { c.w.urgent = on }
+
+// Skip makes Next pass over the records for which f is true. f sees each record
+// once and in order. While Next waits, f runs in whoever appends, with the
+// journal locked, so that records of no interest wake nobody: it must be quick,
+// use nothing of the journal, and keep nothing of the record.
+func (c *Cursor) Skip(f func(Record) bool) { c.skip = f }
 
 // Next returns the next record and waits for it if need be. Its Data is valid
 // until the next call. After the last record of a closed journal it returns
@@ -58,15 +71,28 @@ func (c *Cursor) Next(ctx context.Context) (Record, error) {
 	}
 }
 
-// Close frees the file that a slow cursor holds. The cursor can be used again.
+// Close frees what the cursor holds; the record of the last Next is no longer
+// valid. The cursor can be used again.
 func (c *Cursor) Close() error {
+	c.j.mu.Lock()
+	c.hold(nil)
+	c.j.mu.Unlock()
+	return c.closeFile()
+}
+
+func (c *Cursor) closeFile() error {
 	f := c.file
 	c.file = nil
 	return f.close()
 }
 
 // Offset is where the next record will be looked for: the resume token.
-func (c *Cursor) Offset() Offset { return c.off }
+func (c *Cursor) Offset() Offset {
+	if c.kept {
+		return c.found.Offset
+	}
+	return c.off
+}
 
 // announce tells the listeners of OnWait that w has begun to wait.
 func (j *Journal) announce(w *waiter) {
@@ -102,6 +128,10 @@ const batch = 512
 // poll returns the next record of the wanted kind, or lists the waiter when
 // there is none yet.
 func (c *Cursor) poll() (Record, pollState, error) {
+	if c.kept {
+		c.kept = false
+		return c.found, atRecord, nil
+	}
 	for {
 		rec, state, where := c.pollTail()
 		var err error
@@ -116,16 +146,25 @@ func (c *Cursor) poll() (Record, pollState, error) {
 
 // pollTail looks in memory.
 func (c *Cursor) pollTail() (Record, pollState, place) {
+	c.j.mu.Lock()
+	defer c.j.mu.Unlock()
+	rec, state, where := c.scan()
+	if state == atEnd {
+		c.j.wait(&c.w)
+	}
+	return rec, state, where
+}
+
+// scan goes to the next wanted record in memory. Called with the journal's mu
+// held.
+func (c *Cursor) scan() (Record, pollState, place) {
 	j := c.j
-	j.mu.Lock()
-	defer j.mu.Unlock()
 	for range batch {
 		seg := c.settle()
 		if c.off == j.end {
 			if j.finished {
 				return Record{}, atClose, place{}
 			}
-			j.wait(&c.w)
 			return Record{}, atEnd, place{}
 		}
 		if !c.inChunk() {
@@ -138,11 +177,24 @@ func (c *Cursor) pollTail() (Record, pollState, place) {
 		at := c.off
 		f := peekFrame(c.chunk.buf[at-c.chunk.base:])
 		c.off += Offset(f.size)
-		if c.wants(f.kind) {
-			return c.chunk.seg.record(at, f), atRecord, place{}
+		if rec := c.chunk.seg.record(at, f); c.wants(rec) {
+			return rec, atRecord, place{}
 		}
 	}
 	return Record{}, atNone, place{}
+}
+
+// look has a waiting cursor look at what was appended, and tells whether it
+// must wake. Called with the journal's mu held.
+func (c *Cursor) look() (wake bool) {
+	if c.skip == nil {
+		return true
+	}
+	rec, state, _ := c.scan()
+	if state == atRecord {
+		c.found, c.kept = rec, true
+	}
+	return state != atEnd
 }
 
 // settle moves the offset over segment headers and over what was never
@@ -167,7 +219,7 @@ func (c *Cursor) inChunk() bool {
 	if c.chunk != nil && c.off >= c.chunk.base && c.off < c.chunk.end() {
 		return true
 	}
-	if c.chunk = c.j.find(c.off); c.chunk == nil {
+	if c.hold(c.j.find(c.off)); c.chunk == nil {
 		return false
 	}
 	if !c.proven {
@@ -178,16 +230,26 @@ func (c *Cursor) inChunk() bool {
 		c.off, c.proven = at, true
 	}
 	if c.file != nil {
-		c.file.close() // caught up; it was only read
-		c.file = nil
+		_ = c.closeFile() // caught up; it was only read
 	}
 	return c.off < c.chunk.end()
+}
+
+// hold changes the chunk that the cursor reads. Called with the journal's mu
+// held, and only when the last record that was given out is no longer valid.
+func (c *Cursor) hold(next *chunk) {
+	if c.chunk != nil {
+		c.chunk.holders--
+	}
+	if c.chunk = next; next != nil {
+		next.holders++
+	}
 }
 
 // pollFile looks in the segment file.
 func (c *Cursor) pollFile(where place) (Record, pollState, error) {
 	if c.file == nil || c.file.seg != where.seg {
-		if err := c.Close(); err != nil {
+		if err := c.closeFile(); err != nil {
 			return Record{}, atNone, err
 		}
 		f, err := openSegment(where.seg)
@@ -214,8 +276,8 @@ func (c *Cursor) pollFile(where place) (Record, pollState, error) {
 			return Record{}, atNone, err
 		}
 		c.off += Offset(f.size)
-		if c.wants(f.kind) {
-			return where.seg.record(at, f), atRecord, nil
+		if rec := where.seg.record(at, f); c.wants(rec) {
+			return rec, atRecord, nil
 		}
 	}
 	return Record{}, atNone, nil
@@ -237,9 +299,9 @@ func (c *Cursor) prove(limit Offset) error {
 	return nil
 }
 
-func (c *Cursor) wants(k Kind) bool {
-	if c.w.kind != 0 {
-		return k == c.w.kind
+func (c *Cursor) wants(rec Record) bool {
+	if rec.Kind == KindSeal || c.w.kind != 0 && rec.Kind != c.w.kind {
+		return false
 	}
-	return k != KindSeal
+	return c.skip == nil || !c.skip(rec)
 }

@@ -312,3 +312,62 @@ func TestWaiting(t *testing.T) {
 		j.Close()
 	})
 }
+
+// Records that a cursor skips do not wake it, wherever they are read from.
+func TestSkip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := open(t, t.TempDir(), recorder.Options{TailBytes: 4 << 10})
+		for i := range 100 {
+			add(t, j, recorder.KindRx, fmt.Sprintf("early %d %s", i, strings.Repeat("x", 200)))
+		}
+		j.Sync()
+		c := j.Cursor(0)
+		var seen []string
+		c.Skip(func(r recorder.Record) bool {
+			text, _, _ := strings.Cut(string(r.Data), " x")
+			seen = append(seen, text)
+			return !strings.HasPrefix(text, "want")
+		})
+		got := make(chan string)
+		next := func(ctx context.Context) {
+			rec, err := c.Next(ctx)
+			got <- fmt.Sprintf("%s %v", rec.Data, err)
+		}
+		go next(t.Context())
+		synctest.Wait()
+		if len(seen) != 100 || seen[99] != "early 99" {
+			t.Errorf("saw %d records, last %q", len(seen), seen[len(seen)-1])
+		}
+		add(t, j, recorder.KindRx, "late")
+		add(t, j, recorder.KindRx, "want 1")
+		want2 := add(t, j, recorder.KindRx, "want 2")
+		if s := <-got; s != "want 1 <nil>" {
+			t.Errorf("got %s", s)
+		}
+		go next(t.Context())
+		if s := <-got; s != "want 2 <nil>" {
+			t.Errorf("got %s", s)
+		}
+		if c.Offset() <= want2 {
+			t.Errorf("offset %d after the record at %d", c.Offset(), want2)
+		}
+		if n := len(seen); n != 103 {
+			t.Errorf("the filter was called %d times for 103 records", n)
+		}
+		// A record that came together with the end of the wait is not lost.
+		ctx, cancel := context.WithCancel(t.Context())
+		go next(ctx)
+		synctest.Wait()
+		cancel()
+		<-got
+		want3 := add(t, j, recorder.KindRx, "want 3")
+		if c.Offset() != want3 {
+			t.Errorf("offset %d, want %d", c.Offset(), want3)
+		}
+		go next(t.Context())
+		if s := <-got; s != "want 3 <nil>" {
+			t.Errorf("got %s", s)
+		}
+		j.Close()
+	})
+}

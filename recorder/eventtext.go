@@ -8,26 +8,20 @@ import (
 	"strings"
 )
 
-// The events that open and close a stretch in which the board's boot ROM
-// speaks. They are of KindFlash. The bytes in between are a binary protocol:
-// the journal has them all, the readable log counts them.
-const (
-	EventROMBegins = "rom_begins"
-	EventROMEnds   = "rom_ends"
-)
-
 // maxEventText bounds an event on a line of the log.
 const maxEventText = 600
 
-// eventName is the name of an event's record, empty if it has none.
-func eventName(data []byte) string {
-	var head struct {
-		Event string `json:"event"`
+// bootROM reads a record of KindBoot: whether the next reset starts the boot
+// ROM. Its bytes are a binary protocol: the journal has them all, the readable
+// log counts them.
+func bootROM(data []byte) (rom, ok bool) {
+	var boot struct {
+		ROM *bool `json:"rom"`
 	}
-	if json.Unmarshal(data, &head) != nil {
-		return ""
+	if json.Unmarshal(data, &boot) != nil || boot.ROM == nil {
+		return false, false
 	}
-	return head.Event
+	return *boot.ROM, true
 }
 
 // eventText writes an event for people: its name and its fields in their

@@ -69,6 +69,7 @@ type Journal struct {
 	room     sync.Cond // unwritten bytes became fewer, or err was set
 	segs     []*segment
 	chunks   []*chunk
+	spare    [][]byte
 	end      Offset
 	written  Offset // all before it is in the files
 	dirty    bool   // records after the last seal
@@ -78,6 +79,7 @@ type Journal struct {
 	finished bool // no more records
 	waiters  []*waiter
 
+	slow   atomic.Int64 // until when the disk counts as slow, since opened
 	urgent atomic.Int64 // waiters that want bytes as they come
 	onWait atomic.Pointer[[]*func()]
 
@@ -201,7 +203,7 @@ func (j *Journal) Append(kind Kind, data []byte, secret bool) (Offset, error) {
 	full := j.end-j.written >= Offset(j.opt.TailBytes/2)
 	j.mu.Unlock()
 	if full {
-		signal(j.kick)
+		j.relieve()
 	}
 	return at, nil
 }

@@ -17,7 +17,8 @@ const (
 	KindRx Kind = 1 + iota
 	// KindTx holds bytes for the board, recorded before the write.
 	KindTx
-	// KindReset, KindPower and KindBoot hold line changes as JSON.
+	// KindReset, KindPower and KindBoot hold line changes as JSON. KindBoot has
+	// the field rom: true when the next reset starts the boot ROM.
 	KindReset
 	KindPower
 	KindBoot

@@ -50,7 +50,7 @@ type RenderOptions struct {
 // first byte and of 4 KiB at most; "<+" and "+>" go on with a line that was
 // broken off. Empty lines are left out. Control characters and the like are
 // escaped as AppendEscaped does, and secrets are "[redacted 1208 bytes]". Bytes
-// of the boot ROM, between EventROMBegins and EventROMEnds, are only counted. The
+// that come while BOOT0 selects the boot ROM are only counted. The
 // memory in use does not depend on the length of the journal, save for the
 // returned index, which takes 16 bytes a record.
 func Render(w io.Writer, src Source, opt RenderOptions) (*Index, error) {
@@ -181,8 +181,9 @@ func (r *Renderer) event(rec Record, from origin) {
 	case KindReset, KindPower, KindBoot:
 		r.rx.text.breakOff()
 		r.tx.text.breakOff()
-	case KindFlash:
-		r.stretch(eventName(rec.Data) == EventROMBegins, from)
+	}
+	if rom, ok := bootROM(rec.Data); ok && rec.Kind == KindBoot {
+		r.stretch(rom, from)
 	}
 	text := []byte(nil)
 	if rec.Secret {
@@ -201,7 +202,7 @@ func (r *Renderer) event(rec Record, from origin) {
 // stretch opens or ends a stretch of the boot ROM's bytes.
 func (r *Renderer) stretch(opens bool, from origin) {
 	if r.rom && r.romTx+r.romRx > 0 {
-		r.line(r.romWall, eventMark, fmt.Appendf(nil, "%s boot ROM: %d bytes sent, %d received", KindFlash, r.romTx, r.romRx))
+		r.line(r.romWall, eventMark, fmt.Appendf(nil, "%s ROM: %d bytes sent, %d received", KindBoot, r.romTx, r.romRx))
 	}
 	r.rom, r.romTx, r.romRx, r.romWall = opens, 0, 0, from.wall
 	if opens {

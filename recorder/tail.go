@@ -6,14 +6,21 @@ import (
 	"time"
 )
 
-const chunkSize = 32 << 10
+// A board that says little takes little memory: chunks grow with use.
+const (
+	firstChunk = 4 << 10
+	chunkSize  = 64 << 10
+	// maxSpare is how many full-sized buffers are kept for later.
+	maxSpare = 2
+)
 
 // chunk is a piece of the journal's end in memory. Bytes are only added, under
-// Journal.mu, and never changed, so a reader keeps what it was given.
+// Journal.mu, and never changed while a cursor holds the chunk.
 type chunk struct {
-	seg  *segment
-	base Offset
-	buf  []byte
+	seg     *segment
+	base    Offset
+	buf     []byte
+	holders int // cursors that may have given out its bytes
 }
 
 func (c *chunk) end() Offset { return c.base + Offset(len(c.buf)) }
@@ -27,7 +34,11 @@ func (j *Journal) put(kind Kind, flags byte, mono time.Duration, data []byte) Of
 		c = j.chunks[n-1]
 	}
 	if c == nil || c.seg != seg || cap(c.buf)-len(c.buf) < need {
-		c = &chunk{seg: seg, base: j.end, buf: make([]byte, 0, max(chunkSize, need))}
+		size := firstChunk
+		if c != nil {
+			size = min(2*cap(c.buf), chunkSize)
+		}
+		c = &chunk{seg: seg, base: j.end, buf: j.space(max(size, need))}
 		j.chunks = append(j.chunks, c)
 		j.trim()
 	}
@@ -45,7 +56,23 @@ func (j *Journal) trim() {
 		j.end-j.chunks[n].end() >= Offset(j.opt.TailBytes) {
 		n++
 	}
+	for _, c := range j.chunks[:n] {
+		if c.holders == 0 && cap(c.buf) == chunkSize && len(j.spare) < maxSpare {
+			j.spare = append(j.spare, c.buf[:0])
+		}
+	}
 	j.chunks = slices.Delete(j.chunks, 0, n)
+}
+
+// space returns an empty buffer. In a burst the buffers go round, or the
+// garbage collector would work as hard as the recorder. Called with mu held.
+func (j *Journal) space(size int) []byte {
+	if n := len(j.spare); n > 0 && size <= chunkSize {
+		b := j.spare[n-1]
+		j.spare = j.spare[:n-1]
+		return b
+	}
+	return make([]byte, 0, size)
 }
 
 // find returns the chunk that holds off; nil when it is not in memory. Called
@@ -61,7 +88,8 @@ func (j *Journal) find(off Offset) *chunk {
 // waiter is a reader that is blocked on the end of the journal.
 type waiter struct {
 	ready  chan struct{} // capacity 1
-	kind   Kind          // 0 for every kind
+	cursor *Cursor
+	kind   Kind // 0 for every kind
 	urgent bool
 	listed bool
 }
@@ -102,7 +130,7 @@ func (j *Journal) wake(kind Kind) {
 	}
 	keep := j.waiters[:0]
 	for _, w := range j.waiters {
-		if w.kind != 0 && w.kind != kind {
+		if w.kind != 0 && w.kind != kind || !w.cursor.look() {
 			keep = append(keep, w)
 			continue
 		}

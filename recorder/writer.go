@@ -57,6 +57,30 @@ func (j *Journal) startSegment(seg *segment) error {
 	return nil
 }
 
+const (
+	// slowWrite is what a write to the page cache does not take unless the
+	// disk holds it up.
+	slowWrite = 5 * time.Millisecond
+	// slowTime is how long appenders then leave the writing to run.
+	slowTime = 10 * time.Second
+)
+
+// relieve gets much of the memory written. The appender does it itself, which
+// costs least, unless somebody else is at the files or the disk was slow: then
+// bytes go on to gather in memory while run writes.
+func (j *Journal) relieve() {
+	began := time.Since(j.opened)
+	if int64(began) < j.slow.Load() || !j.io.TryLock() {
+		signal(j.kick)
+		return
+	}
+	defer j.io.Unlock()
+	j.settle(j.flush())
+	if now := time.Since(j.opened); now-began > slowWrite {
+		j.slow.Store(int64(now + slowTime))
+	}
+}
+
 // writeOut hands all that is in memory to the kernel.
 func (j *Journal) writeOut() {
 	j.io.Lock()
