@@ -25,8 +25,9 @@ const (
 	// at once: between two waits a reader thinks.
 	waitMemory = 20 * time.Millisecond
 	// burstSize is how much of a burst becomes one record, and what a port
-	// gets before the next one has its turn.
-	burstSize = 64 << 10
+	// gets before the next one has its turn. Two such records fit into one
+	// buffer of the journal.
+	burstSize = 31 << 10
 	// aheadSize is how much a writer reads before it writes.
 	aheadSize = 4 << 10
 	// maxYields is how often a port in a burst lets the kernel carry on the

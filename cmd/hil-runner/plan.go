@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
+	"runtime"
 	"slices"
 	"time"
 
@@ -14,6 +15,11 @@ import (
 	"hil-runner/suites"
 	"hil-runner/suites/spec"
 )
+
+// virtualAtOnce is how many virtual boards run at once for each processor.
+// They take all of its time, so more of them end no sooner, and each needs a
+// process.
+const virtualAtOnce = 4
 
 // prepare reads everything that the run depends on and plans it, without
 // touching a device or writing a file.
@@ -31,6 +37,9 @@ func (r *labRun) prepare() error {
 	var err error
 	if r.lab, err = loadLab(r.p.lab, f.boards, f.seed); err != nil {
 		return err
+	}
+	if f.parallel == 0 && r.lab.virtual != nil {
+		f.parallel = virtualAtOnce * runtime.GOMAXPROCS(0)
 	}
 	if err := r.lab.inject(f.faults); err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega"
 
 	"hil-runner/spwf"
 	"hil-runner/suites/spec"
@@ -109,7 +109,7 @@ func unknown(ctx context.Context, s *spec.Spec) {
 func join(ctx context.Context, s *spec.Spec) {
 	address := s.Online(ctx)
 	s.Saw("module", "address %s", address)
-	Expect(net.ParseIP(address)).NotTo(BeNil(), "WiFi Up gives an IP address, got %q", address)
+	gomega.Expect(net.ParseIP(address)).NotTo(gomega.BeNil(), "WiFi Up gives an IP address, got %q", address)
 }
 
 func tcp(ctx context.Context, s *spec.Spec) {

@@ -47,7 +47,7 @@ func (st *stand) forum(ctx context.Context, s *spec.Spec) {
 	needs(s)
 	thread := certs.Forum()
 	srv := st.amazonShaped(ctx, s)
-	address := s.Online(ctx)
+	s.Online(ctx)
 	lintThread(s, thread)
 	for _, command := range []string{thread.Clean, thread.SetTime} {
 		_, err := s.Module.Do(ctx, command)
@@ -69,7 +69,7 @@ func (st *stand) forum(ctx context.Context, s *spec.Spec) {
 		s.Fail("other_refusal", "%s was answered with %q, the thread has %q", thread.Open, said, thread.Expected)
 	}
 	s.Must(s.Module.CleanTLS(ctx), "empty the TLS slots")
-	address = s.Online(ctx)
+	address := s.Online(ctx)
 	s.Saw("module", "slots emptied, reset, back online as %s", address)
 	st.askToken(ctx, s, address, srv)
 }
