@@ -151,6 +151,7 @@ func (r *labRun) follow(ctx context.Context, bench *farm.Bench, from recorder.Of
 		}
 		// An event that cannot be read is kept by the collector as a fault.
 		_ = c.Record(rec)
+		r.endpoints.record(rec)
 		if ev, err := farm.ParseEvent(rec.Kind, rec.Data); err == nil && ev != nil {
 			r.showEvent(bench.Board.ID, ev)
 		}

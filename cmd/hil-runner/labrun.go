@@ -27,6 +27,8 @@ type labRun struct {
 	progress *reports.Progress
 	redact   func(string) string
 	notes    []string
+	// endpoints are the TLS peers that the workers started.
+	endpoints endpointList
 
 	mu     sync.Mutex
 	opened map[string]bool
@@ -47,6 +49,10 @@ func (r *labRun) carryOut(ctx context.Context, run *reports.Run) {
 	r.opened = make(map[string]bool)
 	r.p.say("run in %s, seed %d", r.folder.Path(), run.Seed)
 	boards := r.boards()
+	if r.lab.virtual != nil {
+		// Virtual modules reach this host only, unless Amazon itself is asked for.
+		r.lab.virtual.Outside = r.task.Amazon == spec.AmazonLive
+	}
 	var err error
 	r.open, err = r.lab.open(ctx, openRequest{boards: boards, image: r.firmware.image, journal: func(board string) string {
 		return filepath.Join(r.folder.Path(), "boards", reports.FileName(board), "journal")
@@ -59,6 +65,7 @@ func (r *labRun) carryOut(ctx context.Context, run *reports.Run) {
 	run.Ended = time.Now().Round(0)
 	run.Interrupted = r.p.signalled()
 	run.Notes = append(r.plan.Notes, r.notes...)
+	run.Endpoints = r.endpoints.list()
 }
 
 // boards are the planned ones.

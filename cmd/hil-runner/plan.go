@@ -166,6 +166,9 @@ func (r *labRun) makePlan(boards []farm.Board) error {
 	if img := r.firmware.image; img != nil && img.Signature == firmware.Unsigned {
 		r.plan.Notes = append(r.plan.Notes, r.firmware.label()+" is not signed by a trusted key (--allow-unsigned)")
 	}
+	if img := r.firmware.image; img != nil && img.Signature == firmware.VirtualUnsigned {
+		r.plan.Notes = append(r.plan.Notes, r.firmware.label()+" is a virtual image, unsigned; its build "+img.Build+" says nothing of a real module")
+	}
 	return nil
 }
 

@@ -71,7 +71,7 @@ func (p *program) runVerb() *cobra.Command {
 	fl.StringVar(&f.faults, "faults", "", "YAML `FILE` of faults to inject (built-in lab)")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "say what would be done; touches nothing")
 	fl.StringVar(&f.out, "out", "runs", "`DIR` for the run's folder")
-	fl.IntVar(&f.parallel, "parallel", 0, "how many boards at once; 0 means all, of the built-in lab four per processor")
+	fl.IntVar(&f.parallel, "parallel", 0, "how many boards at once; 0 means all\n(built-in lab: four per processor)")
 	fl.BoolVar(&f.allowUnsigned, "allow-unsigned", false, "flash an image without a trusted signature; the\nreport shows it")
 	fl.BoolVar(&f.trustPassport, "trust-passport", false, "accept passport and reported build instead of\nreading the flash back")
 	p.complete(cmd, "suite", func(string) []string { return suites.Names() })
