@@ -267,7 +267,12 @@ func newFlashView(b *BoardRun, f *Flash) *flashView {
 	}
 	var trouble []string
 	for _, c := range f.Causes {
-		trouble = append(trouble, VisibleLine(c.String()))
+		if len(b.Causes) > 0 {
+			c.Detail = "" // the board's own finding has it in full
+		}
+		if text := VisibleLine(shorten(c.String(), 160)); !slices.Contains(trouble, text) {
+			trouble = append(trouble, text)
+		}
 	}
 	if f.Attempts > 1 {
 		trouble = append(trouble, fmt.Sprintf("%d attempts", f.Attempts))

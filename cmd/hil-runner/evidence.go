@@ -106,7 +106,8 @@ func (r *labRun) renderLog(b *reports.BoardRun) error {
 }
 
 // point gives every result and incident the line of the log that explains it:
-// where a passed case begins and where any other one ends.
+// where a passed case begins, where the module said what is wrong with it, or
+// else where the case ends.
 func point(b *reports.BoardRun, index *recorder.Index) {
 	line := func(at recorder.Offset) int {
 		n, ok := index.Line(at)
@@ -126,6 +127,13 @@ func point(b *reports.BoardRun, index *recorder.Index) {
 		}
 	}
 	for i := range b.Incidents {
-		b.Incidents[i].LogLine = line(b.Incidents[i].Offset)
+		in := &b.Incidents[i]
+		in.LogLine = line(in.Offset)
+		for j := range b.Results {
+			res := &b.Results[j]
+			if in.LogLine > 0 && in.CaseID == res.Case.ID && len(res.Causes) > 0 && res.Causes[0].Code == in.Code {
+				res.LogLine = in.LogLine
+			}
+		}
 	}
 }
