@@ -2,6 +2,7 @@ package firmware_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -239,6 +240,8 @@ func TestFlashedBytesAreTheVerifiedOnes(t *testing.T) {
 
 func TestReadFile(t *testing.T) {
 	data, lab := noise(1, 5000), newKey(t)
+	binary.LittleEndian.PutUint32(data, 0x20005000)
+	binary.LittleEndian.PutUint32(data[4:], firmware.AppStart+0x201)
 	path := filepath.Join(t.TempDir(), "candidate.bin")
 	write(t, path, data)
 	trust := firmware.Trust{Keys: []minisign.PublicKey{lab.public}}
@@ -255,4 +258,34 @@ func TestReadFile(t *testing.T) {
 	}
 	_, err = firmware.ReadFile(path+"x", firmware.Entry{}, trust)
 	wantIs(t, err, os.ErrNotExist)
+}
+
+// TestReadFileWantsAnApplication keeps any other file off a module: one that
+// does not begin with a vector table leaves it silent.
+func TestReadFileWantsAnApplication(t *testing.T) {
+	for name, c := range map[string]struct {
+		stack, reset uint32
+		want         error
+	}{
+		"application":            {0x20005000, firmware.AppStart + 0x201, nil},
+		"stack at the end":       {0x20010000, firmware.AppStart + 0x201, nil},
+		"stack outside of RAM":   {0x20020000, firmware.AppStart + 0x201, firmware.ErrFormat},
+		"reset without Thumb":    {0x20005000, firmware.AppStart + 0x200, firmware.ErrFormat},
+		"reset in the boot part": {0x20005000, firmware.AppStart - 0x1ff, firmware.ErrFormat},
+		"reset behind the image": {0x20005000, firmware.AppStart + 5001, firmware.ErrFormat},
+		"text":                   {0x6C6C6568, 0x6874206F, firmware.ErrFormat},
+	} {
+		data := noise(1, 5000)
+		binary.LittleEndian.PutUint32(data, c.stack)
+		binary.LittleEndian.PutUint32(data[4:], c.reset)
+		path := filepath.Join(t.TempDir(), "image.bin")
+		write(t, path, data)
+		_, err := firmware.ReadFile(path, firmware.Entry{}, firmware.Trust{AllowUnsigned: true})
+		if c.want == nil && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if c.want != nil {
+			wantIs(t, err, c.want)
+		}
+	}
 }

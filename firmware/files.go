@@ -36,6 +36,9 @@ func readFile(path string, e Entry, trust Trust) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
+	if err := checkVectors(img); err != nil {
+		return Image{}, err
+	}
 	if e.Release == "" {
 		e.Release = filepath.Base(path)
 	}

@@ -10,7 +10,10 @@
 // not the file, are what is flashed.
 package firmware
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // The module's flash: a high-density STM32F1 with 512 KiB in pages of 2 KiB
 // (RM0008 3.3.3), of which the application may use pages 5 to 249.
@@ -55,4 +58,28 @@ func checkWindow(addr uint32, size int) error {
 	}
 	return fmt.Errorf("%w: 0x%08X..0x%08X: %s; allowed is 0x%08X..0x%08X",
 		ErrRange, addr, end, why, AppStart, AppEnd)
+}
+
+// The RAM of the chip (STM32F103xE datasheet, memory map); a stack may begin
+// right behind its end.
+const (
+	ramStart = 0x20000000
+	ramEnd   = 0x20010000
+)
+
+// checkVectors refuses a file that cannot be an application: what a Cortex-M3
+// starts from is a stack pointer into RAM and the address, with the Thumb bit
+// set, of code in the image (PM0056, vector table). A catalogued image is known
+// by its hash instead.
+func checkVectors(img Image) error {
+	if len(img.Data) < 8 {
+		return fmt.Errorf("%w: %d bytes are no application", ErrTruncated, len(img.Data))
+	}
+	stack, reset := binary.LittleEndian.Uint32(img.Data), binary.LittleEndian.Uint32(img.Data[4:])
+	end := img.Address + uint32(len(img.Data))
+	if stack < ramStart || stack > ramEnd || reset&1 == 0 || reset < img.Address || reset >= end {
+		return fmt.Errorf("%w: it does not begin with the vector table of an application at 0x%08X (stack 0x%08X, reset 0x%08X)",
+			ErrFormat, img.Address, stack, reset)
+	}
+	return nil
 }

@@ -183,7 +183,7 @@ func TestFlashFails(t *testing.T) {
 // A flashing that somebody ends leaves the module out of its boot ROM.
 func TestFlashInterrupted(t *testing.T) {
 	t.Parallel()
-	h := newHost(t, setup{})
+	h := newHost(t, setup{banner: 2 * time.Second})
 	b := h.fresh("hl1")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	_, err := b.Flash.Flash(ctx, farm.FlashRequest{Release: "3.5.3"}, func(stage string, done, _ int) {
@@ -203,6 +203,8 @@ func TestFlashInterrupted(t *testing.T) {
 	if s := h.stats("hl1"); s.HostBaud != 115200 {
 		t.Errorf("the port is at %d", s.HostBaud)
 	}
+	// Half a firmware does not start, and the reset says why.
+	wantCode(t, b.Reset.Reset(t.Context(), 0), "reset_ineffective", "did not come to its end: flash it again")
 	if err := b.Close(t.Context()); err != nil {
 		t.Error(err)
 	}

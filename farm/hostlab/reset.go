@@ -106,9 +106,13 @@ func (o *owner) awaitStart(ctx context.Context, after recorder.Offset) {
 }
 
 // silent looks closer at a module that said nothing after a reset: it may have
-// started its boot ROM, because somebody else holds BOOT0.
+// started its boot ROM, because somebody else holds BOOT0, or have only half a
+// firmware.
 func (o *owner) silent(ctx context.Context, err error) error {
 	if !o.romAnswers(ctx) {
+		if p := o.readPassport(); p != nil && p.Interrupted != nil {
+			err = fmt.Errorf("%w; its last flashing, at %s, did not come to its end: flash it again", err, p.Interrupted.When.Local().Format(time.DateTime))
+		}
 		return err
 	}
 	o.voidPassport("the module was in its boot ROM, which nobody of this program had asked for")

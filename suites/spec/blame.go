@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"hil-runner/farm"
@@ -24,6 +25,7 @@ func Blame(err error) (reports.Outcome, reports.Cause) {
 		restart *spwf.ResetError
 		fault   *spwf.FaultError
 		lint    spwf.LintError
+		join    *spwf.JoinError
 	)
 	switch {
 	case errors.As(err, &fault):
@@ -38,6 +40,9 @@ func Blame(err error) (reports.Outcome, reports.Cause) {
 		return reports.Errored, reports.Cause{Class: reports.Test, Code: "lint_" + string(lint.Code), Detail: err.Error()}
 	case errors.Is(err, spwf.ErrArgument):
 		return reports.Errored, reports.Cause{Class: reports.Test, Code: "argument", Detail: err.Error()}
+	case errors.As(err, &join) && slices.ContainsFunc(join.Seen, func(i spwf.Indication) bool { return i.ID == spwf.WindJoinFailed }):
+		return reports.Errored, reports.Cause{Class: reports.Infra, Code: "join_refused",
+			Detail: err.Error() + "; check network.ssid, network.psk and the access point"}
 	case errors.As(err, &silent):
 		return failed("no_answer")
 	}

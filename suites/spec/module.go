@@ -44,7 +44,7 @@ func (s *Spec) Join(ctx context.Context) string {
 		security = spwf.OpenNetwork
 	}
 	address, err := s.Module.Join(ctx, wifi.SSID, wifi.PSK, security)
-	s.Must(err, "join "+wifi.SSID)
+	s.Must(err, "bring the module online")
 	return address.String()
 }
 
