@@ -2,9 +2,9 @@ package firmware_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
