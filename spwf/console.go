@@ -200,6 +200,10 @@ func (m *Module) waitLocked(ctx context.Context, q *request, strict bool, ids []
 	if i, ok := m.take(ids); ok {
 		return i, nil
 	}
+	if fault := m.unreported; fault != nil {
+		m.unreported = nil
+		return Indication{}, &FaultError{Board: m.opt.Board, Command: q.name(), Wind: *fault}
+	}
 	f := &waitFrame{scanner: &m.scanner, want: ids, strict: strict, onWind: m.keep}
 	dirty := m.dirty
 	if err := m.run(ctx, f, q); err != nil {

@@ -137,6 +137,9 @@ func (m *Module) between(p []byte) {
 			switch {
 			case ev.IsIndication:
 				m.keep(ev.Indication)
+				if ev.Indication.Fault() {
+					m.unreported = &ev.Indication
+				}
 			case v.line(ev.Line):
 				m.strays++
 			}

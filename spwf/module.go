@@ -109,6 +109,9 @@ type Module struct {
 	buf     []byte
 	// dirty is set when the console may still owe bytes of an earlier call.
 	dirty bool
+	// unreported is a fault that came between two calls: the next wait ends
+	// on it, as it would have if it had begun a moment earlier.
+	unreported *Indication
 	// owed is how many payload bytes a failed write left unsent.
 	owed int
 	// strays counts the verdicts that came while no command was open.
@@ -212,6 +215,7 @@ func (m *Module) take(ids []int) (Indication, bool) {
 }
 
 func (m *Module) forget() {
+	m.unreported = nil
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.kept = nil
